@@ -13,7 +13,7 @@ from segue.data.ingest.pieces import agree, describe, read_again
 from segue.data.ingest.plan import ColumnPlan
 from segue.data.reading import Reading
 
-READING = Reading(columns={}, unit="session")
+READING = Reading(columns={"session": "session"}, unit="session")
 NUMBERS = st.one_of(
     st.integers(-99, 99).map(str),
     st.sampled_from(["-0", "0.0", "1.0", "2.5", "1e3", "9007199254740993", "99999999999999999999", "inf"]),

@@ -1,5 +1,6 @@
 """A log is read as an earlier one was."""
 
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,8 @@ from segue.data.partitions import InMemory, load
 from segue.data.readers import staged_tables, staging
 from segue.data.readers.read import read
 from segue.data.readers.staging import stage
-from segue.errors import LogError
+from segue.data.reading import Reading
+from segue.errors import LogError, UnknownNameError
 
 
 @pytest.mark.parametrize("separator", [",", "\t", " ", "::"])
@@ -50,3 +52,31 @@ def test_the_time_format_is_that_of_every_piece(
     assert len(staged.pieces) > 2
     assert pl.concat([load(piece) for piece in staged.pieces]).equals(requested.frame)
     assert (staged.notes, staged.reading) == (requested.notes, requested.reading)
+
+
+def test_the_quoting_is_said_with_the_way_to_another(tmp_path: Path) -> None:
+    """Quotes that belong to the ids of one log enclose those of the next."""
+    path = tmp_path / "log.csv"
+    path.write_text('session,item\n1,"a"\n1,"b"\n')
+    like = read(path, quoting="none").reading
+    said = "quoting: none, as it was given for the log of the model; --quoting double (quoting=) overrides it"
+    staged = stage(path, InMemory(), piece_bytes=1000, like=like)
+    for log in (read(path, like=like), staged):
+        assert log.notes[0] == said
+    assert read(path, like=like).frame["item"].to_list() == ['"a"', '"b"']
+    events = read(path, quoting="double", like=like)
+    assert (events.frame["item"].to_list(), said in events.notes) == (["a", "b"], False)
+
+
+def test_a_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("session,item\n1,2\n")
+    like = read(path).reading.model_copy(update={"format": "xml"})
+    for reader in (read, partial(stage, engine=InMemory(), piece_bytes=1000)):
+        with pytest.raises(UnknownNameError, match="unknown format 'xml'"):
+            reader(path, like=like)
+
+
+def test_a_reading_without_sessions_is_refused() -> None:
+    with pytest.raises(ValueError, match="must name the column of the session or of the user"):
+        Reading(columns={"item": "sku"}, unit="user")

@@ -83,3 +83,4 @@ def test_whoever_chooses_users_is_not_asked():
     assert found(log, columns={"user": "visitor"})
     assert not found(log, unit="user")
     assert not found(log, columns={"session": "visitor"})
+    assert not found(log, like=read(log).reading)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 Unit = Literal["session", "user"]
 Quoting = Literal["auto", "double", "none"]
@@ -23,3 +23,10 @@ class Reading(BaseModel):
     """How double quotes in delimited text were read."""
     format: str | None = None
     """Requested format of the files; None if it was detected."""
+
+    @field_validator("columns")
+    @classmethod
+    def _has_sessions(cls, columns: dict[str, str]) -> dict[str, str]:
+        if not columns.keys() & {"session", "user"}:
+            raise ValueError("must name the column of the session or of the user")
+        return columns

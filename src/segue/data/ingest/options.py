@@ -86,6 +86,10 @@ class ReadOptions:
             unit = unit if moved else self.like.unit
         return Reading(columns=columns, unit=unit, time_format=time_format, quoting=self.quoting)
 
+    def leaves_histories_open(self, unit: Unit) -> bool:
+        """Whether sessions of a unit are the histories of users though neither the user nor an earlier log says so."""
+        return unit == USER != self.unit and self.like is None
+
     @property
     def leaves_sessions_open(self) -> bool:
         """Whether the user says nothing on what a session is, so that it has to be what it was in the earlier log."""

@@ -69,7 +69,7 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     problems.raise_if_any()
     notes += plan.remarks(descriptions, {name: column.warning for name, column in parsed.items()})
     notes += unused_times([raw[name] for name in plan.features], read[TIME] if TIME in read.columns else None)
-    if plan.unit == USER != options.unit:
+    if options.leaves_histories_open(plan.unit):
         notes += unused_sessions(frame, plan.features, plan.roles[SESSION])
     if plan.unit == SESSION and USER in frame.columns:
         visits = count_visits(frame)

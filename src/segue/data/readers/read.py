@@ -70,11 +70,10 @@ def read(
         >>> len(log), log.n_sessions, log.n_items
         (2, 1, 2)
     """
-    check_format(format)
     options = read_options(columns, time_format, unit, quoting, like)
+    used = format_like(format, like)
     if isinstance(source, str | Path):
-        used, notes = format_like(format, like)
-        events = _read_path(resolve_path(source), used, options, notes)
+        events = _read_path(resolve_path(source), used, options, notes_like(format, quoting, like))
         events = replace(events, reading=with_format(events.reading, used))
     elif format is not None:
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
@@ -99,12 +98,27 @@ def read_options(
     return ReadOptions(columns or {}, time_format, unit, quoting, like)
 
 
-def format_like(requested: str | None, like: Reading | None) -> tuple[str | None, tuple[str, ...]]:
-    """Return the format of the files, which is that of an earlier log if none is requested, and notes."""
-    if requested is not None or like is None or like.format is None:
-        return requested, ()
-    return like.format, (
-        f"format: {like.format}, as it was given for the log of the model; --format (format=) overrides it",
+def format_like(requested: str | None, like: Reading | None) -> str | None:
+    """Return the format of the files: that of an earlier log if none is requested.
+
+    Raises:
+        UnknownNameError: there is no such format.
+    """
+    used = like.format if requested is None and like is not None else requested
+    check_format(used)
+    return used
+
+
+def notes_like(format_name: str | None, quoting: Quoting, like: Reading | None) -> tuple[str, ...]:
+    """Say which arguments about files are those that were given for an earlier log."""
+    if like is None:
+        return ()
+    found = [("format", like.format, "")] if format_name is None and like.format is not None else []
+    if quoting == "auto" != like.quoting:
+        found.append(("quoting", like.quoting, f" {'none' if like.quoting == 'double' else 'double'}"))
+    return tuple(
+        f"{name}: {value}, as it was given for the log of the model; --{name}{other} ({name}=) overrides it"
+        for name, value, other in found
     )
 
 

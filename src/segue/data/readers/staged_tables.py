@@ -114,7 +114,7 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
     times = [whole[TIME].times] if TIME in whole else [one["facts"].get(TIME, {}) for one in parsed]
     times = [one for one in times if "step" in one]
     notes += _unused_times(plan, [one["step"] for one in times], heights, raw, options, engine)
-    if plan.unit == USER != options.unit:
+    if options.leaves_histories_open(plan.unit):
         notes += _unused_sessions(plan, pieces, schema.schema, engine, size)
     if plan.unit == SESSION and USER in plan.roles:
         visits = _count_visits(pieces, engine, size)

@@ -19,7 +19,7 @@ from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.tables import attach_metadata
 from segue.data.partitions import Engine, OnDisk, Table, load
 from segue.data.readers.folder import LogFiles, find_metadata_files
-from segue.data.readers.formats import check_format, read_metadata
+from segue.data.readers.formats import read_metadata
 from segue.data.readers.item_vectors import attach_item_vectors
 from segue.data.readers.raw_pieces import cut_files
 from segue.data.readers.read import (
@@ -27,6 +27,7 @@ from segue.data.readers.read import (
     concatenate_parts,
     format_like,
     items_table,
+    notes_like,
     read,
     read_options,
     resolve_path,
@@ -121,9 +122,8 @@ def stage(
         UnknownNameError: as ``segue.read``.
         StorageError: an intermediate file cannot be written.
     """
-    check_format(format)
     options = read_options(columns, time_format, unit, quoting, like)
-    used, notes = format_like(format, like)
+    used, notes = format_like(format, like), notes_like(format, quoting, like)
     path = resolve_path(source)
     with _scratch(engine) as scratch:
         try:
@@ -132,7 +132,7 @@ def stage(
         except StorageError:  # Of an intermediate file, not of the log.
             raise
         except _ANY_ERROR:
-            given = {one.name: getattr(options, one.name) for one in fields(options)}
+            given = {**{one.name: getattr(options, one.name) for one in fields(options)}, "quoting": quoting}
             head = read(source, format=format, items=items, item_vectors=item_vectors, **given)
             frames = [{"frame": frame} for frame in _slices(head.frame, piece_bytes)]
             pieces = tuple(one["frame"] for one in engine.map(slice_piece, frames))
