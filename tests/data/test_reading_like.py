@@ -11,7 +11,7 @@ from segue.data.readers import staged_tables, staging
 from segue.data.readers.read import read
 from segue.data.readers.staging import stage
 from segue.data.reading import Reading
-from segue.errors import LogError, UnknownNameError
+from segue.errors import LogError, ParameterError, UnknownNameError
 
 
 @pytest.mark.parametrize("separator", [",", "\t", " ", "::"])
@@ -80,3 +80,12 @@ def test_a_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
 def test_a_reading_without_sessions_is_refused() -> None:
     with pytest.raises(ValueError, match="must name the column of the session or of the user"):
         Reading(columns={"item": "sku"}, unit="user")
+
+
+def test_the_reading_in_the_facts_of_a_model_will_do(tmp_path: Path) -> None:
+    log = {"basket": [1, 1], "user": [1, 1], "sku": [2, 3]}
+    events = read(log, columns={"session": "basket"})
+    assert read(log, like=events.reading.model_dump()).reading == events.reading
+    for given in ({"columns": {}}, {"columns": {"item": "sku"}, "unit": "user"}):
+        with pytest.raises(ParameterError, match="like: must be the reading of a log or a model"):
+            read(log, like=given)

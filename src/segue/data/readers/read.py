@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from segue.data.events import ITEM, PART, TIME, Events
 from segue.data.ingest.options import ReadOptions
@@ -18,6 +19,7 @@ from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
 from segue.data.reading import Quoting, Reading, Unit
 from segue.errors import LogError, ParameterError, noted
 from segue.manifest import DATASET
+from segue.printable import short
 
 
 def read(
@@ -28,7 +30,7 @@ def read(
     time_format: str | None = None,
     unit: Unit | None = None,
     quoting: Quoting = "auto",
-    like: Reading | None = None,
+    like: Reading | Mapping[str, Any] | None = None,
     items: str | Path | pl.DataFrame | Any | None = None,
     item_vectors: str | Path | pl.DataFrame | Any | None = None,
 ) -> Events:
@@ -49,8 +51,8 @@ def read(
             if None.
         quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
             as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that contains whole rows.
-        like: how an earlier log was read (its ``reading``, or that of a model): the default of all arguments above. Its
-            columns are taken where this log has them; a note names the roles that have another column here.
+        like: how an earlier log was read (its ``reading``, or ``model.about["reading"]``): the default of all arguments
+            above. Its columns are taken where this log has them; a note names the roles that have another column here.
         items: metadata of items, a file or a frame.
         item_vectors: vectors of items, of which networks learn with ``item_vectors=`` and by which cold items are
             scored: a Parquet file or a frame with a column of ids and one of lists of numbers, or a dictionary such as
@@ -70,6 +72,7 @@ def read(
         >>> len(log), log.n_sessions, log.n_items
         (2, 1, 2)
     """
+    like = _as_reading(like)
     options = read_options(columns, time_format, unit, quoting, like)
     used = format_like(format, like)
     if isinstance(source, str | Path):
@@ -83,6 +86,15 @@ def read(
     if items is not None:
         events = attach_metadata(events, items_table(items), ITEM, options.named)
     return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.named)
+
+
+def _as_reading(given: Reading | Mapping[str, Any] | None) -> Reading | None:
+    try:
+        return None if given is None else Reading.model_validate(given)
+    except ValidationError as error:
+        raise ParameterError(
+            f"like: must be the reading of a log or a model, such as model.about['reading'], got {short(given)}"
+        ) from error
 
 
 def read_options(
