@@ -190,7 +190,7 @@ CASES = {
     "one length": (
         "1 2 3\n4 5 6\n",
         "every line has 3 words, so it may be a table or sequences of one length; "
-        "give format='space' (with columns by number) or format='sequences'",
+        "give columns by number (--columns session=1,item=2) or format='sequences'",
     ),
     "other fields than a rating": (
         "1::2::3::4::5\n",

@@ -37,6 +37,18 @@ def test_text_after_a_log_without_a_header_is_no_header(tmp_path: Path) -> None:
     assert read(earlier, like=like).frame.rows() == [("anna", "pan"), ("anna", "lid")]
 
 
+@pytest.mark.parametrize("session", [1, 12])
+def test_columns_by_number_are_those_of_a_table(session: int, tmp_path: Path) -> None:
+    """Whatever the first line holds: here the number of a column, and none."""
+    path = tmp_path / "log.txt"
+    path.write_text(f"{session} 5 x\n{session} 6 x\n70 5 y\n")
+    with pytest.raises(LogError, match="give columns by number"):
+        read(path)
+    events = read(path, columns={"session": "1", "item": "2"})
+    assert events.frame["item"].to_list() == [5, 6, 5]
+    assert read(path, like=events.reading).frame.equals(events.frame)
+
+
 @pytest.mark.parametrize("time_format", ["%d/%m/%Y", "s"])
 def test_the_time_format_is_that_of_every_piece(
     time_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -271,7 +271,9 @@ def _detect_spaces(file: TextFile, options: ReadOptions) -> str:
         return "pairs"
     if len(lengths) > 1 or len(rows) == 1:
         return "sequences"
+    if any(name.isdecimal() for name in options.named.values()):
+        return "space"
     raise LogError(
         f"{file.path}: every line has {lengths.pop()} words, so it may be a table or sequences of one length; "
-        "give format='space' (with columns by number) or format='sequences'"
+        "give columns by number (--columns session=1,item=2) or format='sequences'"
     )
