@@ -1,7 +1,6 @@
 from pathlib import Path
 
 from made_up import results, row
-
 from segue.data.synthetic import shop
 from segue.experiment.config import RunConfig, load_config
 from segue.experiment.report.repeat import repeat

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_up import parts, results, row
 
+from made_up import parts, results, row
 from segue.evaluation.linter.checks import Finding
 from segue.experiment.report import write_reports
 from segue.experiment.report.markdown import markdown

@@ -5,8 +5,8 @@ import math
 import re
 
 import pytest
-from made_up import results, row
 
+from made_up import results, row
 from segue.chart_process import draw
 from segue.experiment.report.charts import curve_charts
 from segue.experiment.report.markdown import markdown

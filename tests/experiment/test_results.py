@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import PROTOCOL
 
+from made_up import PROTOCOL
 from segue.errors import ArtifactError
 from segue.experiment.comparison.case_values import CaseValues
 from segue.experiment.comparison.verdicts import OVERLAP, differences_of, run_pairs, verdicts_of

@@ -4,8 +4,8 @@ import json
 import math
 
 import pytest
-from made_up import row
 
+from made_up import row
 from segue.chart_process import draw
 from segue.experiment.report.charts import curve_charts
 from segue.experiment.results import Epoch
