@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -12,6 +13,8 @@ from command import segue, tree
 import segue as library
 from scored_shop import MODELS, make_scored_shop
 from segue.data.partitions import OnDisk
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.experiment.batch_scoring import Lists, score_log
 from segue.experiment.config import RunConfig
 from segue.experiment.prepared_data import stage_log
@@ -54,6 +57,45 @@ def test_the_lists_of_recommend(name: str, options: tuple[str, ...], shop: tuple
     ranks = [rank for one in answers for rank in range(1, len(one.items) + 1)]
     assert found["rank"].to_list() == ranks
     assert f"{found.height:,} items for {len(answers):,} sessions" in outcome.out
+
+
+def test_what_the_model_does_not_know_is_counted(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    log, run = shop
+    frame = pl.read_csv(log, infer_schema_length=None)
+    catalogue = set(library.load(run / "v-sknn").vocabulary.ids.to_list())
+    known = frame["item"].is_in(list(catalogue))
+    lost = set(frame["session"]) - set(frame.filter(known)["session"])
+    outcome = segue("score", run / "v-sknn", log, "--out", tmp_path / "out")
+    said = (
+        f"{(~known).sum():,} of {len(frame):,} events are of items that the model does not know and are ignored; "
+        f"{len(lost):,} of {frame['session'].n_unique():,} sessions have no others, and get popular items"
+    )
+    assert lost
+    assert said in outcome.err + outcome.out
+
+    renamed = frame.with_columns(item=pl.col("item") + 1_000_000)
+    renamed.write_csv(tmp_path / "renamed.csv")
+    outcome = segue("score", run / "v-sknn", tmp_path / "renamed.csv", "--out", tmp_path / "other")
+    assert outcome.code == 2
+    assert "log: must have items that the model knows, got none in" in outcome.err
+    assert not list(tmp_path.glob("other*"))
+
+
+def test_the_usual_length_of_a_list_is_at_most_the_catalogue(tmp_path: Path) -> None:
+    log = pl.DataFrame({"session": [1, 1, 1, 2, 2], "item": ["a", "b", "c", "a", "b"], "time": range(5)})
+    log.write_csv(tmp_path / "log.csv")
+    offsets = np.array([0, 3, 5])
+    vocabulary = Vocabulary(pl.DataFrame({"item": ["a", "b", "c"], "support": [2, 2, 1]}))
+    train = Sessions(np.array([1, 2, 3, 1, 2], dtype=np.int32), offsets, None, vocabulary)
+    library.VSKNN().fit(train).save(tmp_path / "model")
+    outcome = segue("score", tmp_path / "model", tmp_path / "log.csv", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert read(tmp_path / "out")["rank"].max() == 3
+    for command in ("recommend", "why"):
+        outcome = segue(command, tmp_path / "model", "--items", "a")
+        assert outcome.code == 0, outcome.err
+        refused = segue(command, tmp_path / "model", "--items", "a", "-k", 4)
+        assert refused.err == "error: --k: must be between 1 and the 3 known items, got 4\n"
 
 
 def parts(log: Path, model: Path, out: Path, partitions: int, engine: Any) -> dict[str, bytes]:

@@ -257,8 +257,8 @@ def item_columns(artifact: Path, given: list[str] | None) -> dict[str, str]:
     return {**(reading.columns if reading else {}), **parse_assignments("--columns", given or [])}
 
 
-def list_length(k: int, model: "Model") -> int:
-    """Check the number of items that ``--k`` asks of a model.
+def list_length(k: int | None, model: "Model", usual: int) -> int:
+    """Return the number of items that ``--k`` asks of a model, the usual one or all that it knows if it is not given.
 
     Raises:
         ParameterError: it does not know so many.
@@ -266,6 +266,8 @@ def list_length(k: int, model: "Model") -> int:
     from segue.data.indices import whole_number
 
     known = len(model.vocabulary)
+    if k is None:
+        return min(usual, known)
     return whole_number(k, "--k", f"must be between 1 and the {known} known items", 1, known)
 
 

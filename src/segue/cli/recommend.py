@@ -27,7 +27,10 @@ def recommend(
         list[str] | None,
         typer.Option(help="One item of the session, which may contain commas; repeat for more, in place of --items."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--k", help="Number of items to recommend.")] = 10,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", "--k", help="Number of items to recommend; by default 10, or all that the model knows."),
+    ] = None,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Exclude items of the session.")] = False,
     allowed: Annotated[
         list[str] | None,
@@ -72,11 +75,11 @@ def recommend(
         check_file(checked_picture(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    k = options.list_length(k, model)
+    length = options.list_length(k, model, 10)
     session = whole_session(items, session, vocabulary)
     answer = model.recommend(
         session,
-        k,
+        length,
         exclude_seen=exclude_seen,
         allowed=parse_listed(allowed, vocabulary),
         exclude=parse_listed(exclude, vocabulary),

@@ -16,7 +16,10 @@ def score(
     artifact: options.ModelFolder,
     log: options.Log,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    k: Annotated[int, typer.Option("-k", "--k", help="Number of items of a session.")] = 20,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", "--k", help="Number of items of a session; by default 20, or all that the model knows."),
+    ] = None,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Exclude items of the session.")] = False,
     overwrite: options.Overwrite = False,
     memory: Annotated[
@@ -46,14 +49,14 @@ def score(
 
     address, size = engines.check_engine(engine), engines.check_memory(memory)
     model = segue.load(options.model_folder(artifact))
-    k = options.list_length(k, model)
+    length = options.list_length(k, model, 20)
     config, data = with_prepared(load_config(None, {"log": log, **log_options}))
-    lists = Lists(absolute(artifact), _mark(artifact / "manifest.json"), k, exclude_seen)
+    lists = Lists(absolute(artifact), _mark(artifact / "manifest.json"), length, exclude_seen)
     folder = dataset_at(log)
     if data is not None:
         as_prepared(data, model, data.protocol, log, whole=False)
     source = _mark(absolute(folder) / "dataset.json") if folder else source_files(config)
-    identity = {"config": config.model_dump(mode="json"), "memory": size, "files": source, "k": k}
+    identity = {"config": config.model_dump(mode="json"), "memory": size, "files": source, "k": length}
     identity |= {"model": lists.mark, "exclude_seen": exclude_seen}
     check = partial(SCORES.check_target, out, "--out", overwrite=overwrite)
     with engines.engine_for("segue score", out, check, identity, address, size) as runner:

@@ -27,7 +27,12 @@ def why(
         list[str] | None,
         typer.Option(help="One item of the session, which may contain commas; repeat for more, in place of --items."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--k", help="Number of recommended items to explain.")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", "--k", help="Number of recommended items to explain; by default 5, or all that the model knows."
+        ),
+    ] = None,
     of: Annotated[
         list[str] | None,
         typer.Option(help="Explain these items instead, ids or names separated by commas; repeat for more."),
@@ -64,13 +69,13 @@ def why(
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
     wanted = parse_listed(of, vocabulary)
-    k = options.list_length(k, model) if wanted is None else k
+    length = options.list_length(k, model, 5)
     known_items(vocabulary, wanted, "--of")
     found = segue.why(
         model,
         whole_session(items, session, vocabulary),
         wanted,
-        k=k,
+        k=length,
         exclude_seen=exclude_seen,
         context=parse_context(context or []),
         upcoming=parse_upcoming(upcoming),

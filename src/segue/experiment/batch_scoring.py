@@ -91,7 +91,7 @@ def score_log(
         part_sessions: sessions of a part.
 
     Raises:
-        EmptyDataError: the log has no complete event.
+        EmptyDataError: the log has no complete event, or none of an item that the model knows.
         ArtifactError: a score of the model is not finite.
         StorageError: a file cannot be written.
     """
@@ -102,9 +102,22 @@ def score_log(
     log = log.with_partitions(one["log"] for one in log.map(_complete))
     sizes = [int(one["sessions"]) for one in log.map(_count_sessions, columns=(SESSION,))]
     if not sum(sizes):
-        raise EmptyDataError("SESSIONS: has no event with a session and an item; check --columns")
+        raise EmptyDataError("log: has no event with a session and an item; check --columns")
     each = [_sources(log, sizes, part) for part in _ranges(sum(sizes), part_sessions)]
-    return _write(out, [one["part"] for one in engine.map(_score_part, each, lists=lists)], sum(sizes))
+    parts = engine.map(_score_part, each, lists=lists)
+    events, ignored, unread = (sum(int(one[name]) for one in parts) for name in ("events", "ignored", "unread"))
+    if ignored == events:
+        raise EmptyDataError(
+            f"log: must have items that the model knows, got none in {events:,} events; name the column of the "
+            "items with --columns item=NAME, or use a model of this log"
+        )
+    if ignored:
+        logger.info(
+            "%s of %s events are of items that the model does not know and are ignored; %s of %s sessions have no "
+            "others, and get popular items",
+            *(f"{count:,}" for count in (ignored, events, unread, sum(sizes))),
+        )
+    return _write(out, [one["part"] for one in parts], sum(sizes))
 
 
 def score_data(
@@ -170,16 +183,20 @@ def _score_part(tables: Sequence[Table], spans: Sequence[tuple[int, int]], lists
     bounds, index = SessionBounds.of(log), model.vocabulary.encode(log[ITEM])
     readable = model.vocabulary.known[index]
     free = [name for name in model.context_columns if name in log.columns and name != TIME]
+    starts, ends = _counted(bounds, readable)
     prefixes = Prefixes(
         index[readable],
-        *_counted(bounds, readable),
+        starts,
+        ends,
         log[TIME].to_physical().to_numpy()[readable] // SECOND if TIME in log.columns else None,
         log.select(free).filter(pl.Series(readable)) if free else None,
         vocabulary=model.vocabulary,
     )
     in_catalogue = index != PADDING
     seen = Prefixes(index[in_catalogue], *_counted(bounds, in_catalogue)) if lists.exclude_seen else None
-    return {"part": _listed(model, prefixes, seen, log[SESSION].gather(bounds.starts), lists.k)}
+    part = _listed(model, prefixes, seen, log[SESSION].gather(bounds.starts), lists.k)
+    ignored, unread = np.count_nonzero(~readable), np.count_nonzero(starts == ends)
+    return {"part": part, "events": len(index), "ignored": int(ignored), "unread": int(unread)}
 
 
 def _counted(bounds: SessionBounds, chosen: np.ndarray) -> tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]:
