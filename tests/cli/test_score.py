@@ -77,7 +77,7 @@ def test_what_the_model_does_not_know_is_counted(shop: tuple[Path, Path], tmp_pa
     renamed.write_csv(tmp_path / "renamed.csv")
     outcome = segue("score", run / "v-sknn", tmp_path / "renamed.csv", "--out", tmp_path / "other")
     assert outcome.code == 2
-    assert "log: must have items that the model knows, got none in" in outcome.err
+    assert "LOG: must have items that the model knows, got none in" in outcome.err
     assert not list(tmp_path.glob("other*"))
 
 

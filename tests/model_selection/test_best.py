@@ -64,7 +64,9 @@ def test_validation_chooses_before_the_test_part_is_used(run: tuple[Path, Best, 
     assert chosen == [best.chosen] * len(best.results.models)
     values = {one.label: one.value for one in best.record.candidates.values() if one.state == "trained"}
     assert best.chosen == max(values, key=lambda label: values[label])
-    assert {"gru4rec", "sasrec", "v-sknn", "popularity"} <= values.keys()
+    assert {"gru4rec", "v-sknn", "popularity"} <= values.keys()
+    # Measured seconds decide which network comes first; sasrec falls behind gru4rec if it is second.
+    assert best.record.candidates["sasrec"].state in {"trained", "stopped"}
 
 
 def test_it_leaves_a_run(run: tuple[Path, Best, list[str | None]], log: Events) -> None:

@@ -102,13 +102,13 @@ def score_log(
     log = log.with_partitions(one["log"] for one in log.map(_complete))
     sizes = [int(one["sessions"]) for one in log.map(_count_sessions, columns=(SESSION,))]
     if not sum(sizes):
-        raise EmptyDataError("log: has no event with a session and an item; check --columns")
+        raise EmptyDataError("LOG: has no event with a session and an item; check --columns")
     each = [_sources(log, sizes, part) for part in _ranges(sum(sizes), part_sessions)]
     parts = engine.map(_score_part, each, lists=lists)
     events, ignored, unread = (sum(int(one[name]) for one in parts) for name in ("events", "ignored", "unread"))
     if ignored == events:
         raise EmptyDataError(
-            f"log: must have items that the model knows, got none in {events:,} events; name the column of the "
+            f"LOG: must have items that the model knows, got none in {events:,} events; name the column of the "
             "items with --columns item=NAME, or use a model of this log"
         )
     if ignored:
