@@ -64,7 +64,7 @@ LONG = [
     ["update", "earlier", "later.csv", "--out", "later"],
     ["why", "run/v-sknn", "--items", "1", "--json"],
     ["export", "run/sasrec", "--format", "onnx", "--out", "sasrec.onnx"],
-    ["best", "clicks.csv", "--model", "als", *SPLIT, "--out", "best"],
+    ["best", "clicks.csv", "--model", "sasrec", *NETWORK, *SPLIT, "--out", "best"],
     ["tune", "clicks.csv", "--model", "v-sknn", *TUNED, *SPLIT, "--out", "search"],
     ["distill", "run/v-sknn", "clicks.csv", *NETWORK, "--out", "distilled"],
     ["plot", "run/sasrec", "--out", "items.html"],

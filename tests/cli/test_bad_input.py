@@ -449,7 +449,8 @@ main()
 
 def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path) -> None:
     command = ("run", "shop.csv", "--model", "popularity,markov", "--no-baselines", "--out", "out")
-    python = (sys.executable, "-B", "-c")  # the modules that Python compiles would be cut off as well
+    assert segue(*command[:-1], "compiled").code == 0  # Compiled functions are kept; they would be cut off as well.
+    python = (sys.executable, "-B", "-c")  # So would the modules that Python compiles.
     done = subprocess.run([*python, FULL_DISK, "20000", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     said = done.stderr.splitlines()[-1]

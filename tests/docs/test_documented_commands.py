@@ -1,7 +1,9 @@
 """Every command in the README and the docs is valid, and runs where it needs no real log."""
 
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -217,6 +219,15 @@ def run(words: list[str]) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
+def run_apart(words: list[str]) -> tuple[int, str]:
+    """Run a command in a process and on a Ray of its own: this process may be connected to that of another test."""
+    environment = {**os.environ, "RAY_ADDRESS": "local"}
+    environment.pop("SEGUE_DATA", None)
+    command = [sys.executable, "-m", "segue", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 RUNNABLE = [page for page in PAGES if runnable(page)]
 
 
@@ -227,7 +238,7 @@ def test_commands_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monke
     if not any(words[0] == "fit" for words in runnable(page)):
         segue.VSKNN().fit(segue.prepare(segue.read("clicks.csv", items="items.csv")).train).save("production")
     for words in runnable(page):
-        code, said = run(quickly(words))
+        code, said = (run_apart if "ray" in words else run)(quickly(words))
         assert code == 0, (words, said)
 
 
