@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -171,18 +172,25 @@ exec setpriv --bounding-set=-all --inh-caps=-all "$@"
 """Runs a command that can write into one folder only: in mounts of its own, which end with it, without capabilities."""
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a short name, in which the paths of Ray's sockets are not too long."""
+    with TemporaryDirectory(prefix="segue-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has mounts of one process")
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_suite_where_one_folder_can_be_written(threads: str, tmp_path: Path) -> None:
+def test_the_suite_where_one_folder_can_be_written(threads: str, short_folder: Path) -> None:
     root = () if os.geteuid() == 0 else ("--map-root-user",)
-    command = ["unshare", "--mount", *root, "sh", "-c", READ_ONLY, "sh", str(tmp_path)]
+    command = ["unshare", "--mount", *root, "sh", "-c", READ_ONLY, "sh", str(short_folder)]
     probe = 'touch "$1" && ! touch "$2" && ! touch "$3" && ! touch "$4"'
-    paths = [str(place / "touched") for place in (tmp_path, ROOT, Path(segue.__file__).parent, Path.home())]
+    paths = [str(place / "touched") for place in (short_folder, ROOT, Path(segue.__file__).parent, Path.home())]
     if subprocess.run([*command, "sh", "-c", probe, "sh", *paths], capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount")
-    variables = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "TMPDIR": str(tmp_path)}
-    variables |= {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), **(ASCII if threads == "1" else OPTIMIZED)}
+    variables = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "TMPDIR": str(short_folder)}
+    variables |= {"NUMBA_CACHE_DIR": str(short_folder / "numba"), **(ASCII if threads == "1" else OPTIMIZED)}
     suite = ["-n", "2", "--dist", "worksteal", "-m", "not soak", "-p", "no:cacheprovider"]
     suite += ["-W", "ignore::pytest.PytestConfigWarning"]  # It says that Python runs without asserts.
     pytest_command = [*command, sys.executable, "-m", "pytest", *suite]

@@ -80,7 +80,7 @@ def test_experiments_divide_independently() -> None:
 def test_every_process_draws_the_same_arm() -> None:
     code = (
         "from segue.online.arms import Experiment, Split; arm = lambda w: {'model': 'm', 'weight': w};"
-        "one = Split(Experiment(name='é', arms={'a': arm(1), 'b': arm(2), 'ü': arm(1)}));"
+        "one = Split(Experiment(name='\\xe9', arms={'a': arm(1), 'b': arm(2), '\\xfc': arm(1)}));"
         "print(''.join(one.arm_of(f's{n}') for n in range(200)).encode().hex())"
     )
     said = {
