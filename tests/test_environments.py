@@ -175,7 +175,7 @@ exec setpriv --bounding-set=-all --inh-caps=-all "$@"
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder with a short name, in which the paths of Ray's sockets are not too long."""
-    with TemporaryDirectory(prefix="segue-") as folder:
+    with TemporaryDirectory(prefix="s") as folder:
         yield Path(folder)
 
 

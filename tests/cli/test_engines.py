@@ -42,7 +42,7 @@ def test_a_ray_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'segue[cluster]'")
     log = write_shop(tmp_path / "shop.csv", 300)
     assert segue("prepare", log, "--out", tmp_path / "memory").code == 0
-    scratch = Path(tempfile.mkdtemp(dir="/tmp"))
+    scratch = Path(tempfile.mkdtemp())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"PYTHONPATH": str(Path(errors.__file__).parents[1]), "TMPDIR": str(scratch)}
     environment["RAY_ADDRESS"] = "local"  # Not the Ray of another test.
