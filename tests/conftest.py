@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import sys
 from pathlib import Path
 
 # Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
@@ -24,7 +25,10 @@ _MODULES = [
     for path in sorted((_SOURCE / "segue" / layer).rglob("*.py"))
     if path.stem != "__init__" and "import njit" not in path.read_text(encoding="utf-8")
 ]
-install_import_hook(_MODULES, "beartype.beartype")
+# The hook keeps what it and these modules import under names without the level of optimization, so that Python without
+# docstrings would run modules that were compiled with asserts.
+if not sys.flags.optimize:
+    install_import_hook(_MODULES, "beartype.beartype")
 
 # Until all tests are collected: nothing of what is imported and collected is garbage.
 gc.disable()
