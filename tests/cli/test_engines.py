@@ -38,6 +38,22 @@ def test_the_engine_is_disk_or_memory(log: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "limit", "memory"]
 
 
+def test_a_ray_that_does_not_start(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'segue[cluster]'")
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nSee the logs.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    outcome = segue("prepare", log, "--out", tmp_path / "out", "--engine", "ray")
+    message = "error: --engine ray: Ray did not start on this machine: The current node timed out during startup.\n"
+    assert outcome.err.endswith(message)
+    assert outcome.code == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_ray_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'segue[cluster]'")
     log = write_shop(tmp_path / "shop.csv", 300)
@@ -46,6 +62,7 @@ def test_a_ray_of_its_own(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"PYTHONPATH": str(Path(errors.__file__).parents[1]), "TMPDIR": str(scratch)}
     environment["RAY_ADDRESS"] = "local"  # Not the Ray of another test.
+    environment["PYTHONOPTIMIZE"] = "2"  # With it, Ray alone does not start.
     command = [sys.executable, "-m", "segue", "prepare", log.name, "--out", "ray", "--engine", "ray"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -44,6 +44,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
         # Workers find the modules of the tests, and segue where this process found it.
         source = str(Path(__file__).parents[2] / "src")
         patch.setenv("PYTHONPATH", os.pathsep.join([source, here, str(Path(here).parent)]))
+        patch.setenv("PYTHONOPTIMIZE", "")  # Ray does not start without asserts and docstrings.
         cluster = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 << 20},

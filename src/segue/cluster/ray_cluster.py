@@ -31,6 +31,8 @@ _LONGEST = 26
 """Letters of a temporary folder in which paths of Ray's sockets are no longer than the 107 bytes that Linux allows."""
 _ENVIRONMENT = {"POLARS_MAX_THREADS": "1"}
 """Variables of the workers, which have one CPU each; Ray sets those of OpenMP."""
+_STARTED = {**_ENVIRONMENT, "PYTHONOPTIMIZE": ""}
+"""Variables of a Ray that is started, which does not start where Python drops asserts and docstrings."""
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def connected(address: str = RAY, *, memory: int = 0) -> Iterator["RayCluster"]:
     Raises:
         MissingExtraError: Ray is not installed.
         ParameterError: no cluster answers at the address.
+        ClusterError: Ray did not start on this machine.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = import_extra("ray", "--engine ray", "cluster")
@@ -73,18 +76,25 @@ def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> bool:
         short = None if len(gettempdir()) <= _LONGEST else "/tmp"  # noqa: S108 (a folder of its own in it)
         temporary = TemporaryDirectory(prefix="segue-", dir=short, ignore_cleanup_errors=True)
         folder = stack.enter_context(temporary)
-        with _variables(_ENVIRONMENT):
-            ray.init(address=_NEW, num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
+        with _variables(_STARTED):
+            try:
+                ray.init(address=_NEW, num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
+            except Exception as error:  # Ray raises no narrower one.
+                raise ClusterError(f"--engine ray: Ray did not start on this machine: {_reason(error)}") from error
         return True
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ParameterError(
-            f"--engine: no Ray cluster can be used at {address}: {reason}; check the address, and that the cluster has "
-            "the same versions of Python and Ray"
+            f"--engine: no Ray cluster can be used at {address}: {_reason(error)}; check the address, and that "
+            "the cluster has the same versions of Python and Ray"
         ) from error
     return False
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 @contextmanager
@@ -198,10 +208,10 @@ class RayCluster:
             cause = getattr(error, "cause", None)
             if isinstance(cause, Exception) and not isinstance(cause, errors.RayError):
                 raise cause from None
-            reason = str(cause or error).strip().split("\n")[0]
             raise ClusterError(
-                f"Ray: a task of '{function.__name__}' ended without a result: {reason}; if its process was killed "
-                f"{_RETRIES + 1} times, try a smaller --memory. The same command continues where it was"
+                f"Ray: a task of '{function.__name__}' ended without a result: {_reason(cause or error)}; if its "
+                f"process was killed {_RETRIES + 1} times, try a smaller --memory. The same command "
+                "continues where it was"
             ) from error
 
 
