@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from chains import markov_chain, prefixes
+from chains import markov_chain, prefixes, sessions
 
 import segue
 from segue.data.indices import index_lists
@@ -134,13 +134,19 @@ def test_integers_of_any_type_are_taken(model: segue.Popularity, recurrent: segu
 
 @pytest.mark.parametrize("k", [2.5, 5.0, "5", True, None, np.float32(3), np.array([3])])
 def test_k_is_an_integer(model: segue.Popularity, recurrent: segue.GRU4Rec, asked: Prefixes, k: Any) -> None:
-    for call in (
-        lambda: model.top_k(asked, k),
-        lambda: model.recommend([101], k=k),
-        lambda: recurrent.top_k_of_state(recurrent.initial_state(), k),
-    ):
+    calls = [lambda: model.top_k(asked, k), lambda: recurrent.top_k_of_state(recurrent.initial_state(), k)]
+    if k is not None:
+        calls += [lambda: model.recommend([101], k=k), lambda: segue.why(model, [101], k=k)]
+    for call in calls:
         with pytest.raises(ParameterError, match=r"^k: must be an integer, got"):
             call()
+
+
+@pytest.mark.parametrize(("items", "listed", "explained"), [(3, 3, 3), (7, 7, 5), (30, 10, 5)])
+def test_lists_have_their_usual_length_or_that_of_the_catalogue(items: int, listed: int, explained: int) -> None:
+    model = segue.Popularity().fit(sessions([[*range(1, items + 1)]], items))
+    assert len(model.recommend([101]).items) == len(model.recommend([[]])[0].items) == listed
+    assert len(segue.why(model, [101]).items) == explained
 
 
 @pytest.mark.parametrize("text", ["uni", "pop", "uni0", "uni-5", "full3", "uniTrue", "random", "random7"])

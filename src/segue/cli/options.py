@@ -13,7 +13,6 @@ from segue.errors import ArtifactError, ParameterError
 
 if TYPE_CHECKING:
     from segue.experiment.config import RunConfig
-    from segue.models.base import Model
     from segue.protocols.dataset import Dataset
 
 Log = Annotated[
@@ -255,20 +254,6 @@ def item_columns(artifact: Path, given: list[str] | None) -> dict[str, str]:
 
     reading = reading_of(artifact)
     return {**(reading.columns if reading else {}), **parse_assignments("--columns", given or [])}
-
-
-def list_length(k: int | None, model: "Model", usual: int) -> int:
-    """Return the number of items that ``--k`` asks of a model, the usual one or all that it knows if it is not given.
-
-    Raises:
-        ParameterError: it does not know so many.
-    """
-    from segue.data.indices import whole_number
-
-    known = len(model.vocabulary)
-    if k is None:
-        return min(usual, known)
-    return whole_number(k, "--k", f"must be between 1 and the {known} known items", 1, known)
 
 
 def split_names(texts: list[str]) -> list[str]:

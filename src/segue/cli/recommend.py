@@ -66,6 +66,7 @@ def recommend(
     """
     from segue.charts import checked_picture
     from segue.cli.tables import attention_tables, recommendation_table
+    from segue.models.requests import list_length
     from segue.storage import check_file
 
     session, values = parse_session(items, item or []), parse_context(context or [])
@@ -75,7 +76,7 @@ def recommend(
         check_file(checked_picture(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    length = options.list_length(k, model, 10)
+    length = list_length(k, model.vocabulary, 10, "--k")
     session = whole_session(items, session, vocabulary)
     answer = model.recommend(
         session,

@@ -44,12 +44,13 @@ def score(
     from segue.experiment.prepared_data import source_files, stage_log, with_prepared
     from segue.experiment.training_facts import reading_of
     from segue.manifest import SCORES
+    from segue.models.requests import list_length
     from segue.protocols.dataset import dataset_at
     from segue.storage.claims import absolute
 
     address, size = engines.check_engine(engine), engines.check_memory(memory)
     model = segue.load(options.model_folder(artifact))
-    length = options.list_length(k, model, 20)
+    length = list_length(k, model.vocabulary, 20, "--k")
     config, data = with_prepared(load_config(None, {"log": log, **log_options}))
     lists = Lists(absolute(artifact), _mark(artifact / "manifest.json"), length, exclude_seen)
     folder = dataset_at(log)

@@ -58,7 +58,7 @@ def why(
     segue why runs/shop-1/sasrec --items 17,204,31 --out why.png
     segue why runs/shop-1/markov --item "Pan, 24 cm" --of "Glass lid" --json
     """
-    from segue.models.requests import known_items
+    from segue.models.requests import known_items, list_length
     from segue.models.why.picture import checked_output, write_why
     from segue.models.why.words import names_of
     from segue.storage import check_file
@@ -69,7 +69,7 @@ def why(
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
     wanted = parse_listed(of, vocabulary)
-    length = options.list_length(k, model, 5)
+    length = list_length(k, model.vocabulary, 5, "--k")
     known_items(vocabulary, wanted, "--of")
     found = segue.why(
         model,

@@ -28,6 +28,7 @@ from segue.models.requests import (
     encode_upcoming,
     event_context,
     item_filters,
+    list_length,
     session_lists,
 )
 from segue.models.why.answer import AttentionWeights, Part
@@ -215,7 +216,7 @@ class Model(ModelBase):
     def recommend(
         self,
         sessions: Session,
-        k: int = 10,
+        k: int | None = None,
         *,
         exclude_seen: bool = False,
         allowed: Session | None = None,
@@ -228,7 +229,7 @@ class Model(ModelBase):
     def recommend(
         self,
         sessions: Sequence[Session],
-        k: int = 10,
+        k: int | None = None,
         *,
         exclude_seen: bool = False,
         allowed: Session | None = None,
@@ -240,7 +241,7 @@ class Model(ModelBase):
     def recommend(
         self,
         sessions: Session | Sequence[Session],
-        k: int = 10,
+        k: int | None = None,
         *,
         exclude_seen: bool = False,
         allowed: Session | None = None,
@@ -253,7 +254,7 @@ class Model(ModelBase):
         Args:
             sessions: item ids or unique item names, oldest first: one session, or a list of sessions. ``[]`` is a
                 list without sessions; a session without events is ``[[]]``.
-            k: number of items.
+            k: number of items; by default 10, or all that the model knows if these are fewer.
             exclude_seen: whether to exclude the items of the current session.
             allowed: ids or names of the items that may be recommended; None for all.
             exclude: ids or names of items that must not be recommended.
@@ -274,8 +275,7 @@ class Model(ModelBase):
                 not fit.
         """
         self._require_fitted()
-        known = len(self.vocabulary)
-        k = whole_number(k, "k", f"must be between 1 and the {known} known items", 1, known)
+        k = list_length(k, self.vocabulary, 10)
         raw, several = session_lists(sessions)
         columns = event_context(context, several=several, model=self.name, known=self.context_columns)
         ahead = encode_upcoming(upcoming, len(raw), several=several, model=self.name, known=self.upcoming_columns)

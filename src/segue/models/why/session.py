@@ -17,6 +17,7 @@ from segue.models.requests import (
     encode_upcoming,
     event_context,
     known_items,
+    list_length,
     session_lists,
 )
 from segue.models.why.answer import MOST_PARTS, AttentionWeights, ExplainedEvent, ExplainedItem, Part, Why, shorten
@@ -35,7 +36,7 @@ def why(
     session: Session,
     items: Session | None = None,
     *,
-    k: int = 5,
+    k: int | None = None,
     exclude_seen: bool = False,
     allowed: Session | None = None,
     exclude: Session | None = None,
@@ -52,7 +53,7 @@ def why(
         model: a fitted model.
         session: item ids or unique item names, oldest first; ``[]`` for a session without events.
         items: ids or names of the items to explain; None explains the ``k`` recommended ones.
-        k: number of recommended items.
+        k: number of recommended items; by default 5, or all that the model knows if these are fewer.
         exclude_seen: see ``Model.recommend``.
         allowed: see ``Model.recommend``.
         exclude: see ``Model.recommend``.
@@ -70,6 +71,7 @@ def why(
     raw = lists[0] if lists else []
     indices = vocabulary.index(raw)
     if items is None:
+        k = list_length(k, vocabulary, 5)
         filters: dict[str, Any] = {"exclude_seen": exclude_seen, "allowed": allowed, "exclude": exclude}
         if raw:
             answer = model.recommend(list(raw), k, **filters, context=context, upcoming=upcoming)
