@@ -87,6 +87,10 @@ BAD_OPTIONS = {
         "--set: training is no model but a parameter of gru4rec; write gru4rec.training.epochs=2\n"
         "--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.k_core=2\n",
     ),
+    "entry of a parameter without its model": (
+        ("--model", "stan", "--set", "cleaning.value_among={event: [view, buy]}", "--set", "training.epoch=2"),
+        "--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.value_among",
+    ),
     "parameter of no model": (
         ("--model", "stan", "--set", "qqqq.epochs=2"),
         "--set: unknown model 'qqqq': choose one of ",

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import BaseModel
+
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.data.vocabulary import VECTOR
@@ -215,12 +217,15 @@ def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: st
 def _no_model(owner: str, owners: Iterable[str], names: Sequence[str]) -> UnknownNameError | str:
     """Explain why a name is not that of a model: it may be a parameter without its model."""
     known = {*model_names(), *names} - {PROTOCOL}
-    for dotted, value in flatten({owner: owners[owner]} if isinstance(owners, Mapping) else {}).items():
-        for name in names:
-            if name == PROTOCOL or (name in known and name in model_names()):
-                config = Protocol if name == PROTOCOL else model_class(name).Config
-                if dotted in {one.name for one in describe(config)}:
-                    return f"{owner} is no model but a parameter of {name}; write {name}.{dotted}={typed(value)}"
+    configs: dict[str, type[BaseModel]] = {name: model_class(name).Config for name in names if name in model_names()}
+    if PROTOCOL in names:
+        configs[PROTOCOL] = Protocol
+    parameters = {name: {one.name for one in describe(config)} for name, config in configs.items()}
+    given = flatten({owner: owners[owner]} if isinstance(owners, Mapping) else {})
+    for dotted, value in given.items():
+        for name in sorted(parameters, key=lambda name: dotted not in parameters[name]):
+            if owner in configs[name].model_fields:
+                return f"{owner} is no model but a parameter of {name}; write {name}.{dotted}={typed(value)}"
     near = UnknownNameError("model", owner, {*known, *names})
     return near if f"'{PROTOCOL}'" in str(near) else UnknownNameError("model", owner, known)
 
