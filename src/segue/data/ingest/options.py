@@ -19,9 +19,10 @@ class ReadOptions:
 
     Attributes:
         columns: column by role; other roles are found by ``like`` and by their common names.
+        format: format of the files; that of ``like`` or detected if None.
         time_format: format of the times, a name of ``time_formats.NAMES`` or strptime codes; detected if None.
         unit: what one session is; detected from the columns if None.
-        quoting: how double quotes in delimited text are read.
+        quoting: how double quotes in delimited text are read; ``auto`` as in ``like``.
         like: how an earlier log was read; the default of everything else.
 
     Raises:
@@ -30,6 +31,7 @@ class ReadOptions:
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
+    format: str | None = None
     time_format: str | None = None
     unit: Unit | None = None
     quoting: Quoting = "auto"
@@ -47,6 +49,29 @@ class ReadOptions:
     def named(self) -> dict[str, str]:
         """Column by role, as the user gave it or the earlier log had it; a file need not have all of them."""
         return {**(self.like.columns if self.like else {}), **self.columns}
+
+    @property
+    def file_format(self) -> str | None:
+        """Format of the files, as the user gave it or it was given for the earlier log; detected if None."""
+        return self.like.format if self.format is None and self.like else self.format
+
+    @property
+    def quotes(self) -> Quoting:
+        """How double quotes are read, as the user gave it or it was given for the earlier log."""
+        return self.like.quoting if self.quoting == "auto" and self.like else self.quoting
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What about the files was given for the earlier log only, in words."""
+        found = []
+        if self.format is None and self.file_format is not None:
+            found.append(("format", self.file_format, ""))
+        if self.quoting == "auto" != self.quotes:
+            found.append(("quoting", self.quotes, f" {'none' if self.quotes == 'double' else 'double'}"))
+        return tuple(
+            f"{name}: {value}, as it was given for the log of the model; --{name}{other} ({name}=) overrides it"
+            for name, value, other in found
+        )
 
     @property
     def header_names(self) -> set[str]:
@@ -84,7 +109,9 @@ class ReadOptions:
         if self.unit is None and self.like and _key(columns) == _key(self.like.columns):
             moved = columns[_key(columns)] != self.like.columns[_key(columns)] and _key(columns) in self.columns
             unit = unit if moved else self.like.unit
-        return Reading(columns=columns, unit=unit, time_format=time_format, quoting=self.quoting)
+        return Reading(
+            columns=columns, unit=unit, time_format=time_format, quoting=self.quotes, format=self.file_format
+        )
 
     def leaves_histories_open(self, unit: Unit) -> bool:
         """Whether sessions of a unit are the histories of users though neither the user nor an earlier log says so."""

@@ -197,7 +197,7 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
         LogError: the first line does not have at least two fields, a name is repeated, or lines differ in their number
             of fields.
     """
-    cells = split_fields(file.head[0], separator, quoted=options.quoting != "none")
+    cells = split_fields(file.head[0], separator, quoted=options.quotes != "none")
     if len(cells) < 2:
         raise LogError(
             f"{file.path}: line 1: must have several fields separated by {SEPARATORS[separator]}, "
@@ -205,12 +205,12 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
         )
     header = cells if has_header(file, options, separator) else None
     names = header_names(cells, file.path) if header else [str(number) for number in range(1, len(cells) + 1)]
-    return DelimitedFile(file, separator, names, header, options.quoting).read()
+    return DelimitedFile(file, separator, names, header, options.quotes).read()
 
 
 def has_header(file: TextFile, options: ReadOptions, separator: str) -> bool:
     """Whether the first line of delimited text contains the names of the columns."""
-    rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
+    rows = [split_fields(line, separator, quoted=options.quotes != "none") for line in file.head]
     return is_header(rows, options)
 
 

@@ -85,43 +85,41 @@ _SEPARATED: Mapping[str, str] = {"dat": "::", "tsv": "\t", "semicolon": ";", "cs
 """Separator by format; the first of two that fit equally well wins."""
 
 
-def read_table(path: Path, format_name: str | None, options: ReadOptions) -> RawTable:
+def read_table(path: Path, options: ReadOptions) -> RawTable:
     """Read one file.
 
     Args:
         path: the file.
-        format_name: its format; detected from its content if None.
         options: the user's description of the log.
 
     Raises:
         LogError: the file cannot be read.
     """
-    if format_name == PARQUET or (format_name is None and is_parquet(path)):
+    if has_parquet(path, options):
         return read_parquet(path, [path])
     file = TextFile(path)
-    return TEXT_FORMATS[format_name or detect_format(file, options)](file, options)
+    return TEXT_FORMATS[options.file_format or detect_format(file, options)](file, options)
 
 
-def read_tables(path: Path, files: Sequence[Path], format_name: str | None, options: ReadOptions) -> RawTable:
+def read_tables(path: Path, files: Sequence[Path], options: ReadOptions) -> RawTable:
     """Read the pieces of one log, in the order given.
 
     Args:
         path: what the user named, for messages.
         files: the files.
-        format_name: their format; detected from their content if None.
         options: the user's description of the log.
 
     Raises:
         LogError: a file cannot be read, or the files have different columns; all problems are reported together.
     """
     if len(files) == 1:
-        return read_table(files[0], format_name, options)
-    if format_name == PARQUET or (format_name is None and is_parquet(files[0])):
+        return read_table(files[0], options)
+    if has_parquet(files[0], options):
         return read_parquet(path, files)
     tables, problems = [], []
     for file in files:
         try:
-            tables.append(read_table(file, format_name, options))
+            tables.append(read_table(file, options))
         except LogError as error:
             problems += error.lines
     names = tables[0].frame.columns if tables else []
@@ -164,7 +162,7 @@ def read_metadata(path: Path) -> RawTable:
     """
     if path.name in MOVIELENS:
         return read_double_colons_as(TextFile(path), MOVIELENS[path.name])
-    return read_table(path, None, ReadOptions())
+    return read_table(path, ReadOptions())
 
 
 def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
@@ -207,6 +205,11 @@ def check_format(format_name: str | None) -> None:
     """
     if format_name is not None and format_name not in FORMATS:
         raise UnknownNameError("format", format_name, FORMATS)
+
+
+def has_parquet(path: Path, options: ReadOptions) -> bool:
+    """Whether a file is to be read as Parquet."""
+    return options.file_format == PARQUET or (options.file_format is None and is_parquet(path))
 
 
 def is_parquet(path: Path) -> bool:

@@ -23,12 +23,11 @@ from segue.data.readers.blocks import (
     unpack,
 )
 from segue.data.readers.formats import (
-    PARQUET,
     SEPARATORS_OF_FORMATS,
     TEXT_FORMATS,
     begins_with_header,
     detect_format,
-    is_parquet,
+    has_parquet,
     joined_note,
     parquet_note,
 )
@@ -56,14 +55,11 @@ class RawPieces:
     notes: tuple[str, ...]
 
 
-def cut_files(
-    files: Sequence[Path], format_name: str | None, options: Mapping[str, Any], engine: Engine, size: int, scratch: Path
-) -> RawPieces:
+def cut_files(files: Sequence[Path], options: Mapping[str, Any], engine: Engine, size: int, scratch: Path) -> RawPieces:
     """Cut the files of a log into pieces.
 
     Args:
         files: the files, in order.
-        format_name: their format; detected from their content if None.
         options: the fields of ``ReadOptions``.
         engine: runs the work that looks at whole files.
         size: bytes of a piece.
@@ -72,14 +68,14 @@ def cut_files(
     Raises:
         LogError: a file cannot be read, or only as a whole.
     """
-    of_parquet = format_name == PARQUET or (format_name is None and is_parquet(files[0]))
+    of_parquet = has_parquet(files[0], ReadOptions(**options))
     if of_parquet:
         first, *others = (_cut_parquet(file, size) for file in files)
         cut = [first, *(pieces for pieces in others if pieces[0]["stop"])]  # Files without rows may have other columns.
     else:
         each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
         texts = engine.map(unpack, each)
-        cut = [_cut_text(text, format_name, options, engine, size) for text in texts]
+        cut = [_cut_text(text, ReadOptions(**options), engine, size) for text in texts]
     looks = engine.map(look, [pieces[0] for pieces in cut], options=options)
     schemas = [load(one["schema"]) for one in looks]
     names = schemas[0].columns
@@ -154,18 +150,16 @@ def _agree_as_parquet(schemas: Sequence[pl.DataFrame]) -> bool:
     return all(one[name] in (dtype, pl.Null) for one in others for name, dtype in first.items())
 
 
-def _cut_text(
-    text: dict[str, Any], format_name: str | None, options: Mapping[str, Any], engine: Engine, size: int
-) -> list[dict[str, Any]]:
+def _cut_text(text: dict[str, Any], options: ReadOptions, engine: Engine, size: int) -> list[dict[str, Any]]:
     file, head = Path(text["file"]), TextBlock(text, 0, 0)
-    name = format_name or detect_format(head, ReadOptions(**options))
-    text = {**text, "format": name, "has_header": begins_with_header(head, name, ReadOptions(**options))}
+    name = options.file_format or detect_format(head, options)
+    text = {**text, "format": name, "has_header": begins_with_header(head, name, options)}
     if text["begins_blank"] and text["has_header"]:
         raise WholeLogError(f"{file}: has a blank line before the header")
     shared: dict[str, Table] = {}
     cuts = cut_lines(file, size)
     separator = SEPARATORS_OF_FORMATS.get(name)
-    if separator and text["has_quotes"] and (options["quoting"] != "none" or name == "yoochoose"):
+    if separator and text["has_quotes"] and (options.quotes != "none" or name == "yoochoose"):
         blocks = [{"start": start, "stop": stop} for start, stop in pairwise(cuts)]
         found = engine.map(has_unusual_block, blocks, text=text, separator=separator)
         text["spans_lines"] = any(one["found"] for one in found)

@@ -72,12 +72,10 @@ def read(
         >>> len(log), log.n_sessions, log.n_items
         (2, 1, 2)
     """
-    like = _as_reading(like)
-    options = read_options(columns, time_format, unit, quoting, like)
-    used = format_like(format, like)
+    given = {"format": format, "time_format": time_format, "unit": unit, "quoting": quoting}
+    options = read_options(like, columns=columns or {}, **given)
     if isinstance(source, str | Path):
-        events = _read_path(resolve_path(source), used, options, notes_like(format, quoting, like))
-        events = replace(events, reading=with_format(events.reading, used))
+        events = _read_path(resolve_path(source), options)
     elif format is not None:
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
     else:
@@ -88,55 +86,22 @@ def read(
     return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.named)
 
 
-def _as_reading(given: Reading | Mapping[str, Any] | None) -> Reading | None:
-    try:
-        return None if given is None else Reading.model_validate(given)
-    except ValidationError as error:
-        raise ParameterError(
-            f"like: must be the reading of a log or a model, such as model.about['reading'], got {short(given)}"
-        ) from error
-
-
-def read_options(
-    columns: Mapping[str, str] | None,
-    time_format: str | None,
-    unit: Unit | None,
-    quoting: Quoting,
-    like: Reading | None,
-) -> ReadOptions:
-    """Return the description of a log by the arguments of ``read``."""
-    if like is not None and quoting == "auto":
-        quoting = like.quoting
-    return ReadOptions(columns or {}, time_format, unit, quoting, like)
-
-
-def format_like(requested: str | None, like: Reading | None) -> str | None:
-    """Return the format of the files: that of an earlier log if none is requested.
+def read_options(like: Reading | Mapping[str, Any] | None, **given: Any) -> ReadOptions:
+    """Return the description of a log by the arguments of ``read``.
 
     Raises:
-        UnknownNameError: there is no such format.
+        ParameterError: ``like`` is no reading, or an argument is wrong.
+        UnknownNameError: there is no such format, unit or way of quoting.
     """
-    used = like.format if requested is None and like is not None else requested
-    check_format(used)
-    return used
-
-
-def notes_like(format_name: str | None, quoting: Quoting, like: Reading | None) -> tuple[str, ...]:
-    """Say which arguments about files are those that were given for an earlier log."""
-    if like is None:
-        return ()
-    found = [("format", like.format, "")] if format_name is None and like.format is not None else []
-    if quoting == "auto" != like.quoting:
-        found.append(("quoting", like.quoting, f" {'none' if like.quoting == 'double' else 'double'}"))
-    return tuple(
-        f"{name}: {value}, as it was given for the log of the model; --{name}{other} ({name}=) overrides it"
-        for name, value, other in found
-    )
-
-
-def with_format(reading: Reading | None, format_name: str | None) -> Reading | None:
-    """Add the requested format of the files."""
-    return None if reading is None else reading.model_copy(update={"format": format_name})
+    try:
+        reading = None if like is None else Reading.model_validate(like)
+    except ValidationError as error:
+        raise ParameterError(
+            f"like: must be the reading of a log or a model, such as model.about['reading'], got {short(like)}"
+        ) from error
+    options = ReadOptions(**given, like=reading)
+    check_format(options.file_format)
+    return options
 
 
 def read_items(source: object, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
@@ -217,10 +182,10 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
     return from_sparse(source, options.unit)
 
 
-def _read_path(path: Path, format_name: str | None, options: ReadOptions, notes: tuple[str, ...]) -> Events:
-    files = select_files(path, notes)
+def _read_path(path: Path, options: ReadOptions) -> Events:
+    files = select_files(path, options.notes)
     with noted(files.notes):
-        parts = _read_parts(path, files, format_name, options)
+        parts = _read_parts(path, files, options)
     events = parts[""] if "" in parts else concatenate_parts(parts)
     events = with_time_note(replace(events, notes=(*files.notes, *events.notes)))
     for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
@@ -243,12 +208,12 @@ def select_files(path: Path, notes: tuple[str, ...] = ()) -> LogFiles:
     return replace(found, notes=(*notes, *found.notes))
 
 
-def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: ReadOptions) -> dict[str, Events]:
+def _read_parts(path: Path, files: LogFiles, options: ReadOptions) -> dict[str, Events]:
     """Read every part; the problems of all files are reported together."""
     parts, problems = {}, []
     for part, paths in files.parts.items():
         try:
-            parts[part] = ingest(read_tables(path, paths, format_name, options), options)
+            parts[part] = ingest(read_tables(path, paths, options), options)
         except LogError as error:
             problems.append(error)
     if problems:

@@ -25,14 +25,11 @@ from segue.data.readers.raw_pieces import cut_files
 from segue.data.readers.read import (
     any_table,
     concatenate_parts,
-    format_like,
     items_table,
-    notes_like,
     read,
     read_options,
     resolve_path,
     select_files,
-    with_format,
     with_time_note,
 )
 from segue.data.readers.staged_pieces import distinct_ids, hash_pieces, part_piece, slice_piece
@@ -122,24 +119,23 @@ def stage(
         UnknownNameError: as ``segue.read``.
         StorageError: an intermediate file cannot be written.
     """
-    options = read_options(columns, time_format, unit, quoting, like)
-    used, notes = format_like(format, like), notes_like(format, quoting, like)
+    given = {"format": format, "time_format": time_format, "unit": unit, "quoting": quoting}
+    options = read_options(like, columns=columns or {}, **given)
     path = resolve_path(source)
     with _scratch(engine) as scratch:
         try:
-            pieces, head = _stage_path(path, engine, piece_bytes, used, options, scratch, notes)
+            pieces, head = _stage_path(path, engine, piece_bytes, options, scratch)
             head = _with_metadata(head, pieces, engine, options, items, item_vectors)
         except StorageError:  # Of an intermediate file, not of the log.
             raise
         except _ANY_ERROR:
-            given = {**{one.name: getattr(options, one.name) for one in fields(options)}, "quoting": quoting}
-            head = read(source, format=format, items=items, item_vectors=item_vectors, **given)
+            described: dict[str, Any] = {one.name: getattr(options, one.name) for one in fields(options)}
+            head = read(source, items=items, item_vectors=item_vectors, **described)
             frames = [{"frame": frame} for frame in _slices(head.frame, piece_bytes)]
             pieces = tuple(one["frame"] for one in engine.map(slice_piece, frames))
         schema = head.frame.schema
         fingerprint = _fingerprint(pieces, engine)
-        reading = with_format(head.reading, used)
-        return StagedLog(pieces, schema, head.items, head.users, head.unit, head.notes, fingerprint, reading)
+        return StagedLog(pieces, schema, head.items, head.users, head.unit, head.notes, fingerprint, head.reading)
 
 
 @contextmanager
@@ -156,16 +152,14 @@ def _stage_path(
     path: Path,
     engine: Engine,
     size: int,
-    format_name: str | None,
     options: ReadOptions,
     scratch: Path,
-    notes: tuple[str, ...],
 ) -> tuple[tuple[Table, ...], Events]:
     """Stage the files of a log; return its pieces, and the log without rows."""
-    files = select_files(path, notes)
+    files = select_files(path, options.notes)
     parts = {}
     for part, paths in files.parts.items():
-        raw = cut_files(paths, format_name, asdict(options), engine, size, scratch / (part or "log"))
+        raw = cut_files(paths, asdict(options), engine, size, scratch / (part or "log"))
         parts[part] = parse_pieces(raw, options, engine, size)
     staged = parts[""] if "" in parts else _join_parts(parts, engine)
     noted = with_time_note(_first_and_last(staged, files))
