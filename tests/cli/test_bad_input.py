@@ -162,7 +162,7 @@ BAD_OPTIONS = {
     ),
     "unknown preset": (
         ("--model", "gru4rec", "--preset", "gru4rec=author"),
-        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, beauty, movielens, "
+        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, beauty, ml-1m, movielens, "
         "recbole, sessions\n",
     ),
     "preset of a model that has none": (

@@ -193,7 +193,7 @@ def _search(
     search = Search(data, valid, config, record=record, path=out / BEST, writer=writer, runtime=runtime, clock=clock)
     try:
         search.train_counted([spec for spec in specs if not isinstance(spec.model, NeuralModel)])
-        search.train_networks([spec for spec in specs if isinstance(spec.model, NeuralModel)], NETWORKS[traits.kind])
+        search.train_networks([spec for spec in specs if isinstance(spec.model, NeuralModel)], NETWORKS[traits.preset])
         train_blend(search)
         choice = choose(search)
         results, again = _tested(search, choice, data, config, writer)
@@ -237,7 +237,7 @@ def _metric_of(data: Dataset) -> str:
 def _specs(config: RunConfig, data: Dataset, traits: Traits, metric: str) -> list[ModelSpec]:
     """Return the candidates; a model that cannot learn from the log is left out, unless it was asked for."""
     asked = [*config.models, *(name for name in (*config.set, *config.preset) if name != PROTOCOL)]
-    names = list(dict.fromkeys([*COUNT_BASED, *([] if config.models else NETWORKS[traits.kind]), *asked]))
+    names = list(dict.fromkeys([*COUNT_BASED, *([] if config.models else NETWORKS[traits.preset]), *asked]))
     presets = suggested_presets((name for name in names if name not in config.set), traits.preset) | config.preset
     logger.info("presets: %s", ", ".join(f"{name}={preset}" for name, preset in presets.items()) or "none")
     configured = config.model_copy(

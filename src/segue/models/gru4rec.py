@@ -160,6 +160,15 @@ class GRU4RecConfig(NeuralConfig):
             "dropout_embedding": 0.5,
             "training": {"learning_rate": 0.1, "schedule": "linear", "patience": None, "metric": "ndcg@10"},
         },
+        "ml-1m": {
+            "hidden_size": 256,
+            "training": {
+                "epochs": 5,
+                "patience": None,
+                "schedule": "linear",
+                "metric": "ndcg@10",
+            },
+        },
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
         "recbole": {
             "embedding": "separate",
