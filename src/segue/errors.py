@@ -8,7 +8,7 @@ r"""The exceptions of segue.
     │   ├── PluginError       a model of another package that cannot be used
     │   ├── EmptyDataError    no data left to train or test on
     │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
-    ├── ClusterError          a cluster could not run a task; what is finished is kept
+    ├── ClusterError          a cluster could not start or run a task; what is finished is kept
     ├── DivergedError         the training loss is no longer finite
     ├── ProcessLostError      another process of a training has ended
     ├── ChartError            a chart could not be drawn, for example for want of memory
@@ -124,7 +124,7 @@ class ArtifactError(InputError):
 
 
 class ClusterError(SegueError):
-    """A cluster could not run a task; the same command continues with what is finished."""
+    """A cluster could not start or run a task; the same command continues with what is finished."""
 
 
 class DivergedError(SegueError):

@@ -88,8 +88,17 @@ BAD_OPTIONS = {
         "--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.k_core=2\n",
     ),
     "entry of a parameter without its model": (
-        ("--model", "stan", "--set", "cleaning.value_among={event: [view, buy]}", "--set", "training.epoch=2"),
-        "--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.value_among",
+        ("--model", "stan,gru4rec", "--set", "cleaning.value_among={event: [view]}", "--set", "training.epoch=2"),
+        '--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.value_among.event=["view"]\n'
+        "--set: training is no model but a parameter of gru4rec; write gru4rec.training.epoch=2\n",
+    ),
+    "parameters without their model, one of them misspelt": (
+        ("--model", "stan,gru4rec", "--set", "training.epoch=2", "--set", "training.learning_rate=0.1"),
+        "--set: training is no model but a parameter of gru4rec; write gru4rec.training.learning_rate=0.1\n",
+    ),
+    "preset of a parameter": (
+        ("--model", "gru4rec", "--preset", "training=sessions"),
+        "--preset: unknown model 'training': choose one of ",
     ),
     "parameter of no model": (
         ("--model", "stan", "--set", "qqqq.epochs=2"),

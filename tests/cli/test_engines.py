@@ -48,8 +48,9 @@ def test_a_ray_that_does_not_start(log: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", "local")
     outcome = segue("prepare", log, "--out", tmp_path / "out", "--engine", "ray")
-    message = "error: --engine ray: Ray did not start on this machine: The current node timed out during startup.\n"
-    assert outcome.err.endswith(message)
+    reason = "Ray did not start on this machine: The current node timed out during startup."
+    remedy = "use --engine disk, or start Ray with ray start --head"
+    assert outcome.err.endswith(f"error: --engine ray: {reason}; {remedy}\n")
     assert outcome.code == 2
     assert not list(tmp_path.iterdir())
 

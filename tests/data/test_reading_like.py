@@ -94,6 +94,12 @@ def test_a_reading_without_sessions_is_refused() -> None:
         Reading(columns={"item": "sku"}, unit="user")
 
 
+def test_data_in_memory_have_no_format_of_files() -> None:
+    log = {"session": [1, 1], "item": [2, 3]}
+    reading = read(log).reading
+    assert read(log, like=reading.model_copy(update={"format": "csv"})).reading == reading
+
+
 def test_the_reading_in_the_facts_of_a_model_will_do(tmp_path: Path) -> None:
     log = {"basket": [1, 1], "user": [1, 1], "sku": [2, 3]}
     events = read(log, columns={"session": "basket"})

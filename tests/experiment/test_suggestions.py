@@ -56,6 +56,11 @@ def test_networks_that_are_tried_have_the_preset(preset: str) -> None:
     assert suggested_presets(NETWORKS[preset], preset) == dict.fromkeys(NETWORKS[preset], preset)
 
 
+def test_each_kind_of_log_has_networks() -> None:
+    logs = [Traits(length, 100, 0.2, excludes_seen=seen) for length in (5.0, 50.0) for seen in (False, True)]
+    assert {log.preset for log in logs} == NETWORKS.keys()
+
+
 def test_run_names_the_presets_that_suit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="segue")
     config = segue.RunConfig(log="shop.csv", models=["sasrec"], set={"sasrec": {"training": {"epochs": 1}}})

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -330,16 +331,21 @@ def test_it_says_which_presets_it_uses(
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    def said(**changes: Any) -> list[str]:
+    def said(events: Events = log, **changes: Any) -> list[str]:
         caplog.clear()
         with caplog.at_level("INFO", logger="segue"), pytest.raises(KeyboardInterrupt):
-            found(tmp_path / "run", log, **changes)
+            found(tmp_path / "run", events, **changes)
         return [record.message for record in caplog.records if record.message.startswith("presets: ")]
 
     monkeypatch.setattr(select, "recent_popularity_specs", stop)
     assert said(models=["gru4rec"], set={"gru4rec": QUICK}) == ["presets: none"]  # It has parameters of its own.
     assert said(models=["gru4rec", "sasrec"], set={"sasrec": NARROW}) == ["presets: gru4rec=sessions"]
     assert said(models=["gru4rec"], set={}, preset={"gru4rec": "authors"}) == ["presets: gru4rec=authors"]
+
+    places = np.arange(40 * 40)
+    items = np.random.default_rng(0).integers(0, 50, len(places))
+    long = segue.read({"session": places // 40, "item": items, "time": 10**9 + 10_000 * places})
+    assert said(long, models=[], set={}) == ["presets: sasrec=ml-1m, hstu=ml-1m, gru4rec=ml-1m"]
 
 
 def test_the_metric_that_decides_comes_first_in_the_test(log: Events, tmp_path: Path) -> None:

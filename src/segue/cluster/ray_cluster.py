@@ -80,7 +80,10 @@ def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> bool:
             try:
                 ray.init(address=_NEW, num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
             except Exception as error:  # Ray raises no narrower one.
-                raise ClusterError(f"--engine ray: Ray did not start on this machine: {_reason(error)}") from error
+                raise ClusterError(
+                    f"--engine ray: Ray did not start on this machine: {_reason(error)}; use "
+                    "--engine disk, or start Ray with ray start --head"
+                ) from error
         return True
     try:
         ray.init(address=address, **quiet)

@@ -125,7 +125,7 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
     )
     specs: list[ModelSpec] = []
     problems = _unused("--set", config.set, [PROTOCOL, *names], remedy)
-    problems += _unused("--preset", config.preset, names, remedy)
+    problems += _unused("--preset", list(config.preset), names, remedy)
     for name in sorted(names, key=lambda name: name == Blend.name):  # A blend comes after its models.
         try:
             if name == Blend.name and not problems:
@@ -207,25 +207,29 @@ def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
 def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
     """Return a message for each owner of parameters that this run does not train."""
     known, unused = set(model_names()), [owner for owner in owners if owner not in names]
-    problems = [
-        f"{option}: {owner} {remedy}" if owner in known else f"{option}: {_no_model(owner, owners, names)}"
-        for owner in unused[:_SHOWN]
-    ]
+    problems = []
+    for owner in unused[:_SHOWN]:
+        given = flatten({owner: owners[owner]}) if isinstance(owners, Mapping) else {}
+        problem = f"{owner} {remedy}" if owner in known else _misplaced(owner, given, names) or _no_model(owner, names)
+        problems.append(f"{option}: {problem}")
     return [*problems, *([f"{option}: ... and {len(unused) - _SHOWN:,} more"] if len(unused) > _SHOWN else [])]
 
 
-def _no_model(owner: str, owners: Iterable[str], names: Sequence[str]) -> UnknownNameError | str:
-    """Explain why a name is not that of a model: it may be a parameter without its model."""
-    known = {*model_names(), *names} - {PROTOCOL}
+def _misplaced(owner: str, given: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Say what to write if a name is not that of a model but of a parameter of one; None if it is of none."""
     configs: dict[str, type[BaseModel]] = {name: model_class(name).Config for name in names if name in model_names()}
     if PROTOCOL in names:
         configs[PROTOCOL] = Protocol
-    parameters = {name: {one.name for one in describe(config)} for name, config in configs.items()}
-    given = flatten({owner: owners[owner]} if isinstance(owners, Mapping) else {})
-    for dotted, value in given.items():
-        for name in sorted(parameters, key=lambda name: dotted not in parameters[name]):
-            if owner in configs[name].model_fields:
-                return f"{owner} is no model but a parameter of {name}; write {name}.{dotted}={typed(value)}"
+    owning = [name for name, config in configs.items() if owner in config.model_fields]
+    exact = [(name, one) for one in given for name in owning if one in {each.name for each in describe(configs[name])}]
+    for name, one in [*exact, *((name, one) for one in given for name in owning)][:1]:
+        return f"{owner} is no model but a parameter of {name}; write {name}.{one}={typed(given[one])}"
+    return None
+
+
+def _no_model(owner: str, names: Sequence[str]) -> UnknownNameError:
+    """Explain that a name is not that of a model, with similar ones."""
+    known = {*model_names(), *names} - {PROTOCOL}
     near = UnknownNameError("model", owner, {*known, *names})
     return near if f"'{PROTOCOL}'" in str(near) else UnknownNameError("model", owner, known)
 

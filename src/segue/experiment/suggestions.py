@@ -11,6 +11,7 @@ from segue.models.registry import COMPOSED, model_class
 from segue.protocols.dataset import Dataset
 
 Kind = Literal["sessions", "histories"]
+Preset = Literal["sessions", "beauty", "ml-1m"]
 
 _LONG = 30
 """Mean length from which sessions are treated like histories, and histories are long."""
@@ -20,14 +21,14 @@ _SAMPLE = 1_000_000
 COUNT_BASED = ("popularity", "session-popularity", "markov", "sequential-rules", "item-knn", "v-sknn", "vstan", "stan")
 """Models that learn by counting, cheapest first."""
 
-NETWORKS: Mapping[str, Mapping[str, float]] = {
+NETWORKS: Mapping[Preset, Mapping[str, float]] = {
     "sessions": {"core": 0.08, "gru4rec": 0.05, "fmlp-rec": 0.06, "sasrec": 0.04, "gce-gnn": 0.08},
     "beauty": {"sasrec": 0.30, "hstu": 0.30, "gce-gnn": 0.30, "gru4rec": 0.20, "core": 0.20, "fmlp-rec": 0.30},
     "ml-1m": {"sasrec": 0.45, "hstu": 0.45, "gru4rec": 0.35},
 }
-"""Networks that are worth a try, by the preset that suits the log, which each has; with the gain to expect: how much
-better than the best count-based model a blend of both is, as a share. The values are rounded from docs/results.md; they
-only decide which network is trained first."""
+"""Networks that are worth a try, by the preset that suits the log; each of them has it. The value is the gain to
+expect: how much better than the best count-based model a blend of both is, as a share. The values are rounded from
+docs/results.md; they only decide which network is trained first."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Traits:
         return "histories" if self.excludes_seen or self.mean_length >= _LONG else "sessions"
 
     @property
-    def preset(self) -> str:
+    def preset(self) -> Preset:
         """Name of the presets that suit the log: those for sessions, or for many short or for long histories."""
         if self.kind == "sessions":
             return "sessions"

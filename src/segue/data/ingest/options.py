@@ -52,17 +52,17 @@ class ReadOptions:
 
     @property
     def file_format(self) -> str | None:
-        """Format of the files, as the user gave it or it was given for the earlier log; detected if None."""
+        """Format of the files: that the user gave, else that given for the earlier log; detected if None."""
         return self.like.format if self.format is None and self.like else self.format
 
     @property
     def quotes(self) -> Quoting:
-        """How double quotes are read, as the user gave it or it was given for the earlier log."""
+        """How double quotes are read: as the user said, else as said for the earlier log."""
         return self.like.quoting if self.quoting == "auto" and self.like else self.quoting
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What about the files was given for the earlier log only, in words."""
+        """Notes on the format and the quoting that are taken from the earlier log."""
         found = []
         if self.format is None and self.file_format is not None:
             found.append(("format", self.file_format, ""))

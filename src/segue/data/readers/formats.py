@@ -95,7 +95,7 @@ def read_table(path: Path, options: ReadOptions) -> RawTable:
     Raises:
         LogError: the file cannot be read.
     """
-    if has_parquet(path, options):
+    if reads_as_parquet(path, options):
         return read_parquet(path, [path])
     file = TextFile(path)
     return TEXT_FORMATS[options.file_format or detect_format(file, options)](file, options)
@@ -114,7 +114,7 @@ def read_tables(path: Path, files: Sequence[Path], options: ReadOptions) -> RawT
     """
     if len(files) == 1:
         return read_table(files[0], options)
-    if has_parquet(files[0], options):
+    if reads_as_parquet(files[0], options):
         return read_parquet(path, files)
     tables, problems = [], []
     for file in files:
@@ -207,7 +207,7 @@ def check_format(format_name: str | None) -> None:
         raise UnknownNameError("format", format_name, FORMATS)
 
 
-def has_parquet(path: Path, options: ReadOptions) -> bool:
+def reads_as_parquet(path: Path, options: ReadOptions) -> bool:
     """Whether a file is to be read as Parquet."""
     return options.file_format == PARQUET or (options.file_format is None and is_parquet(path))
 

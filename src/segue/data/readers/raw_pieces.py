@@ -1,7 +1,7 @@
 """The files of a log as pieces in file order: blocks of text files, and rows of Parquet files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ from segue.data.readers.formats import (
     TEXT_FORMATS,
     begins_with_header,
     detect_format,
-    has_parquet,
     joined_note,
     parquet_note,
+    reads_as_parquet,
 )
 
 _KEYED = ("jsonl", "otto")
@@ -55,12 +55,12 @@ class RawPieces:
     notes: tuple[str, ...]
 
 
-def cut_files(files: Sequence[Path], options: Mapping[str, Any], engine: Engine, size: int, scratch: Path) -> RawPieces:
+def cut_files(files: Sequence[Path], options: ReadOptions, engine: Engine, size: int, scratch: Path) -> RawPieces:
     """Cut the files of a log into pieces.
 
     Args:
         files: the files, in order.
-        options: the fields of ``ReadOptions``.
+        options: the user's description of the log.
         engine: runs the work that looks at whole files.
         size: bytes of a piece.
         scratch: a folder for unpacked files.
@@ -68,15 +68,15 @@ def cut_files(files: Sequence[Path], options: Mapping[str, Any], engine: Engine,
     Raises:
         LogError: a file cannot be read, or only as a whole.
     """
-    of_parquet = has_parquet(files[0], ReadOptions(**options))
+    of_parquet = reads_as_parquet(files[0], options)
     if of_parquet:
         first, *others = (_cut_parquet(file, size) for file in files)
         cut = [first, *(pieces for pieces in others if pieces[0]["stop"])]  # Files without rows may have other columns.
     else:
         each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
         texts = engine.map(unpack, each)
-        cut = [_cut_text(text, ReadOptions(**options), engine, size) for text in texts]
-    looks = engine.map(look, [pieces[0] for pieces in cut], options=options)
+        cut = [_cut_text(text, options, engine, size) for text in texts]
+    looks = engine.map(look, [pieces[0] for pieces in cut], options=asdict(options))
     schemas = [load(one["schema"]) for one in looks]
     names = schemas[0].columns
     if any(set(one.columns) != set(names) for one in schemas):

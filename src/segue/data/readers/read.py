@@ -80,7 +80,8 @@ def read(
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
     else:
         table = _from_matrix(source, options) if is_sparse(source) else _from_frame(source)
-        events = with_time_note(ingest(table, options))
+        earlier = options.like and options.like.model_copy(update={"format": None})  # It is that of files.
+        events = with_time_note(ingest(table, replace(options, like=earlier)))
     if items is not None:
         events = attach_metadata(events, items_table(items), ITEM, options.named)
     return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.named)

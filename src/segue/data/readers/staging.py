@@ -7,7 +7,7 @@ a whole. A log with a mistake is read as a whole, so that its message is that of
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -119,7 +119,7 @@ def stage(
         UnknownNameError: as ``segue.read``.
         StorageError: an intermediate file cannot be written.
     """
-    given = {"format": format, "time_format": time_format, "unit": unit, "quoting": quoting}
+    given: dict[str, Any] = {"format": format, "time_format": time_format, "unit": unit, "quoting": quoting}
     options = read_options(like, columns=columns or {}, **given)
     path = resolve_path(source)
     with _scratch(engine) as scratch:
@@ -129,8 +129,7 @@ def stage(
         except StorageError:  # Of an intermediate file, not of the log.
             raise
         except _ANY_ERROR:
-            described: dict[str, Any] = {one.name: getattr(options, one.name) for one in fields(options)}
-            head = read(source, items=items, item_vectors=item_vectors, **described)
+            head = read(source, columns=columns, like=like, items=items, item_vectors=item_vectors, **given)
             frames = [{"frame": frame} for frame in _slices(head.frame, piece_bytes)]
             pieces = tuple(one["frame"] for one in engine.map(slice_piece, frames))
         schema = head.frame.schema
@@ -159,7 +158,7 @@ def _stage_path(
     files = select_files(path, options.notes)
     parts = {}
     for part, paths in files.parts.items():
-        raw = cut_files(paths, asdict(options), engine, size, scratch / (part or "log"))
+        raw = cut_files(paths, options, engine, size, scratch / (part or "log"))
         parts[part] = parse_pieces(raw, options, engine, size)
     staged = parts[""] if "" in parts else _join_parts(parts, engine)
     noted = with_time_note(_first_and_last(staged, files))
