@@ -66,7 +66,7 @@ def recommend(
     """
     from segue.charts import checked_picture
     from segue.cli.tables import attention_tables, recommendation_table
-    from segue.models.requests import list_length
+    from segue.models.recommendation import list_length
     from segue.storage import check_file
 
     session, values = parse_session(items, item or []), parse_context(context or [])

@@ -44,7 +44,7 @@ def score(
     from segue.experiment.prepared_data import source_files, stage_log, with_prepared
     from segue.experiment.training_facts import reading_of
     from segue.manifest import SCORES
-    from segue.models.requests import list_length
+    from segue.models.recommendation import list_length
     from segue.protocols.dataset import dataset_at
     from segue.storage.claims import absolute
 

@@ -58,7 +58,8 @@ def why(
     segue why runs/shop-1/sasrec --items 17,204,31 --out why.png
     segue why runs/shop-1/markov --item "Pan, 24 cm" --of "Glass lid" --json
     """
-    from segue.models.requests import known_items, list_length
+    from segue.models.recommendation import list_length
+    from segue.models.requests import known_items
     from segue.models.why.picture import checked_output, write_why
     from segue.models.why.words import names_of
     from segue.storage import check_file

@@ -17,7 +17,7 @@ from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
 from segue.models.persistence import ModelBase
-from segue.models.recommendation import Listed, Recommendation, recommend_sessions
+from segue.models.recommendation import Listed, Recommendation, list_length, recommend_sessions
 from segue.models.requests import (
     Allowed,
     EventContext,
@@ -28,7 +28,6 @@ from segue.models.requests import (
     encode_upcoming,
     event_context,
     item_filters,
-    list_length,
     session_lists,
 )
 from segue.models.why.answer import AttentionWeights, Part

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int64
 from torch import Tensor
 
+from segue.data.indices import whole_number
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ArtifactError
@@ -51,6 +52,18 @@ class Recommendation:
     unknown: list[RawId]
     source: Literal["model", "popularity"]
     cold: dict[RawId, str] = field(default_factory=dict)
+
+
+def list_length(k: int | None, vocabulary: Vocabulary, usual: int, name: str = "k") -> int:
+    """Return the number of items to recommend: the usual one, or all that there are, if none is given.
+
+    Raises:
+        ParameterError: ``k`` is not between 1 and the number of items.
+    """
+    known = len(vocabulary)
+    if k is None:
+        return min(usual, known)
+    return whole_number(k, name, f"must be between 1 and the {known} known items", 1, known)
 
 
 def recommend_sessions(

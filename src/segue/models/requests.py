@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, Int64
 
 from segue.data.cases import Cases
 from segue.data.events import SECOND, TIME
-from segue.data.indices import as_array, index_lists, item_indices, whole_number
+from segue.data.indices import as_array, index_lists, item_indices
 from segue.data.ingest.times import parse_times
 from segue.data.sessions import Prefixes, Sessions, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
@@ -51,18 +51,6 @@ def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[
             f"{sessions[0]!r} at 0 and {sessions[place]!r} at {place}; write each session as a list"
         )
     return [_plain_ids(sessions)], False
-
-
-def list_length(k: int | None, vocabulary: Vocabulary, usual: int, name: str = "k") -> int:
-    """Return the number of items to recommend: the usual one, or all that there are, if none is given.
-
-    Raises:
-        ParameterError: ``k`` is not between 1 and the number of items.
-    """
-    known = len(vocabulary)
-    if k is None:
-        return min(usual, known)
-    return whole_number(k, name, f"must be between 1 and the {known} known items", 1, known)
 
 
 def _is_list(given: Any, kinds: tuple[type, ...] = _LISTS) -> bool:

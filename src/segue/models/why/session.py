@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 from segue.data.sessions import Prefixes, gather
 from segue.data.vocabulary import RawId
 from segue.errors import ArtifactError, ParameterError
+from segue.models.recommendation import list_length
 from segue.models.requests import (
     EventContext,
     Session,
@@ -17,7 +18,6 @@ from segue.models.requests import (
     encode_upcoming,
     event_context,
     known_items,
-    list_length,
     session_lists,
 )
 from segue.models.why.answer import MOST_PARTS, AttentionWeights, ExplainedEvent, ExplainedItem, Part, Why, shorten
