@@ -20,6 +20,7 @@ import segue
 from segue.cli.main import COMMANDS, import_command, main
 from segue.data.synthetic import shop
 from segue.errors import EmptyDataError
+from segue.experiment.config import parse_assignments
 from segue.experiment.model_specs import build_specs
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def check_segue(words: list[str]) -> None:
     named = [name for text in values.get("model") or [] for name in text.split(",")] if words[0] == "run" else []
     named += [values[name] for name in ("model", "student") if isinstance(values.get(name), str)]
     tree = nested(list(values.get("settings") or []))
-    presets = dict(one.split("=") for one in values.get("preset") or [])
+    presets = parse_assignments("--preset", list(values.get("preset") or []))
     protocol = tree.pop("protocol", {})
     tree.pop("distillation", None)
     if words[0] != "demo" and named:
