@@ -160,7 +160,7 @@ CASES = {
     ),
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
     "compressed binary file": (
-        gzip.compress(b"ab\0\n" * 9),
+        gzip.compress(b"ab\0\n" * 9, mtime=0),
         "is a binary file; save its rows as CSV or Parquet",
     ),
     "zip archive": (b"PK\x03\x04rest", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
