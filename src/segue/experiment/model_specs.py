@@ -220,11 +220,14 @@ def _misplaced(owner: str, given: Mapping[str, Any], names: Sequence[str]) -> st
     configs: dict[str, type[BaseModel]] = {name: model_class(name).Config for name in names if name in model_names()}
     if PROTOCOL in names:
         configs[PROTOCOL] = Protocol
-    owning = [name for name, config in configs.items() if owner in config.model_fields]
-    exact = [(name, one) for one in given for name in owning if one in {each.name for each in describe(configs[name])}]
-    for name, one in [*exact, *((name, one) for one in given for name in owning)][:1]:
-        return f"{owner} is no model but a parameter of {name}; write {name}.{one}={typed(given[one])}"
-    return None
+    owning = {
+        name: {one.name for one in describe(config)} for name, config in configs.items() if owner in config.model_fields
+    }
+    found = [(name, one) for one in given for name in owning]
+    if not found:
+        return None
+    name, one = next(((name, one) for name, one in found if one in owning[name]), found[0])
+    return f"{owner} is no model but a parameter of {name}; write {name}.{one}={typed(given[one])}"
 
 
 def _no_model(owner: str, names: Sequence[str]) -> UnknownNameError:
